@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, AllowBad, Data, Device, Json, Model, NoImages
+from fovea.cli.options import READING, AllowBad, Batch, Data, Device, Json, Model, NoImages
 from fovea.cli.output import complain, print_json, print_lines
 from fovea.errors import UsageError
 from fovea.signatures import spelled_out
@@ -78,7 +78,7 @@ def evaluate(
         typer.Option(metavar="parted|connected", help="For masks: also measure how well single objects are found."),
     ] = None,
     instances_of: InstancesOf = "",
-    least_area: Annotated[int, typer.Option(help="Smallest object, in pixels of the input.", min=1)] = 1,
+    least_area: Annotated[int, typer.Option(help="Smallest object, in pixels of the input.", metavar="N", min=1)] = 1,
     retrieval: Annotated[
         bool, typer.Option("--retrieval", help="Instead, measure how well a search finds images of the same class.")
     ] = False,
@@ -90,7 +90,9 @@ def evaluate(
             show_default="the input of the last layer",
         ),
     ] = None,
-    voters: Annotated[int, typer.Option(help="With --retrieval: how many neighbours vote on the class.", min=1)] = 10,
+    voters: Annotated[
+        int, typer.Option(help="With --retrieval: how many neighbours vote on the class.", metavar="N", min=1)
+    ] = 10,
     out: Annotated[
         str | None, typer.Option(metavar="PATH", help="With --robust: draw the scores, to a .png, .jpg, .pdf or .svg.")
     ] = None,
@@ -100,7 +102,7 @@ def evaluate(
     min_score: MinScore = None,
     allow_bad: AllowBad = False,
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(help="Images that are computed at once.", min=1)] = 256,
+    batch: Batch = 256,
     html: Annotated[
         str | None, typer.Option(metavar="PATH", help="Write a page with all results to this file.")
     ] = None,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, AllowBad, Bundle, Device, Json, Threads
+from fovea.cli.options import READING, AllowBad, Batch, Bundle, Device, Json, Seed, Threads
 from fovea.cli.output import print_json, print_lines, remark
 from fovea.cli.settings import assigned
 from fovea.errors import UsageError
@@ -98,8 +98,8 @@ def explain(
     ] = None,
     allow_bad: AllowBad = False,
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(help="Images that are computed at once.", min=1)] = 32,
-    seed: Annotated[int, typer.Option(help="Seed of all random numbers.", min=0)] = 0,
+    batch: Batch = 32,
+    seed: Seed = 0,
     threads: Threads = None,
     as_json: Json = False,
     **reading: Any,

@@ -26,13 +26,18 @@ def filter(
         ),
     ],
     kernel: Annotated[str, typer.Option(help=KERNELS, show_default=False)],
-    stride: Annotated[int, typer.Option(help="Pixels from one output to the next.", min=1)] = 1,
+    stride: Annotated[int, typer.Option(help="Pixels from one output to the next.", metavar="N", min=1)] = 1,
     padding: Annotated[
         str,
-        typer.Option(parser=_padding, metavar="same|valid|full|N", help="How many pixels are added around the input."),
+        typer.Option(
+            parser=_padding,
+            metavar="NAME|N",
+            help="Pixels added around the input: same, valid, full, or N.",
+        ),
     ] = "same",
     mode: Annotated[
-        Literal["zero", "reflect", "replicate", "circular"], typer.Option(help="What is added around the input.")
+        Literal["zero", "reflect", "replicate", "circular"],
+        typer.Option(metavar="MODE", help="What is added around the input: zero, reflect, replicate or circular."),
     ] = "replicate",
     out: Annotated[
         str | None,

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, TASKS, AllowBad, Device, Json, in_run
+from fovea.cli.options import READING, TASKS, AllowBad, Batch, Device, Json, in_run
 from fovea.cli.output import print_json, print_lines
 from fovea.signatures import spelled_out
 
@@ -58,7 +58,7 @@ def index(
     ] = False,
     allow_bad: AllowBad = False,
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(help="Images that are computed at once.", min=1)] = 64,
+    batch: Batch = 64,
     as_json: Json = False,
     **reading: Any,
 ) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from fovea.cli.options import Bundle, Device, Json
+from fovea.cli.options import Batch, Bundle, Device, Json
 from fovea.cli.output import print_json, print_lines, print_table
 
 SHOWN = 10
@@ -22,7 +22,7 @@ def label(
             metavar="LIST.csv", help="The list to write; its rows that have a label stay.", show_default=False
         ),
     ],
-    count: Annotated[int, typer.Option("-n", "--count", help="How many images to list.", min=1)] = 100,
+    count: Annotated[int, typer.Option("-n", "--count", help="How many images to list.", metavar="N", min=1)] = 100,
     by: Annotated[
         str,
         typer.Option(
@@ -48,7 +48,7 @@ def label(
         str, typer.Option(help="Column of the manifest with the label; it may be missing.")
     ] = "label",
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(help="Images that are computed at once.", min=1)] = 64,
+    batch: Batch = 64,
     as_json: Json = False,
 ) -> None:
     """List the unlabelled images that are most useful to label next: a CSV to fill in and to train on."""

@@ -30,10 +30,10 @@ def measure(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An argument of the network, as width=0.5.")
     ] = None,
     depth: Annotated[
-        int | None, typer.Option(help="Sum up layers that are nested deeper; 1 shows the stages.", min=1)
+        int | None, typer.Option(help="Sum up layers that are nested deeper; 1 shows the stages.", metavar="N", min=1)
     ] = None,
     sort: Annotated[str | None, typer.Option(help="Largest first, by parameters, macs, kept, ...")] = None,
-    top: Annotated[int | None, typer.Option(help="Show only this many rows.", min=1)] = None,
+    top: Annotated[int | None, typer.Option(help="Show only this many rows.", metavar="N", min=1)] = None,
     compare: Annotated[
         tuple[str, str] | None, typer.Option(metavar="A B", help="Compare two networks.", show_default=False)
     ] = None,

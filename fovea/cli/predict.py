@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fovea.cli.options import Device, Json, Model
+from fovea.cli.options import Batch, Device, Json, Model
 from fovea.cli.output import complain, counted, print_csv, print_json_array, print_lines, remark
 from fovea.errors import UsageError
 
@@ -54,12 +54,14 @@ def predict(
         list[str],
         typer.Argument(help="Files, folders or patterns; - reads names from standard input.", show_default=False),
     ],
-    top: Annotated[int | None, typer.Option(help="How many classes to show.", min=1, show_default="5")] = None,
+    top: Annotated[
+        int | None, typer.Option(help="How many classes to show.", metavar="N", min=1, show_default="5")
+    ] = None,
     ensemble: Annotated[
         str, typer.Option(metavar="B,C", help="Average the predictions with those of these models.")
     ] = "",
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(help="Images that are computed at once.", min=1)] = 64,
+    batch: Batch = 64,
     min_score: Annotated[
         float | None,
         typer.Option(
@@ -75,9 +77,11 @@ def predict(
     ] = None,
     instances: Instances = None,
     instances_of: InstancesOf = "",
-    least_area: Annotated[int, typer.Option(help="Smallest object, in pixels of the image.", min=1)] = 1,
+    least_area: Annotated[int, typer.Option(help="Smallest object, in pixels of the image.", metavar="N", min=1)] = 1,
     tile: Tile = None,
-    overlap: Annotated[int | None, typer.Option(help="How far neighbouring tiles overlap, in pixels.", min=0)] = None,
+    overlap: Annotated[
+        int | None, typer.Option(help="How far neighbouring tiles overlap, in pixels.", metavar="N", min=0)
+    ] = None,
     boxes: Boxes = None,
     boxes_of: Annotated[
         str, typer.Option(metavar="A,B", help="Only boxes of these classes, with --boxes.", show_default="all")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from fovea.cli.options import Device, Json, in_run
+from fovea.cli.options import Batch, Device, Json, in_run
 from fovea.cli.output import complain, print_json, print_lines, print_table, remark
 
 
@@ -20,7 +20,9 @@ def search(
             parser=in_run,
         ),
     ] = None,
-    k: Annotated[int, typer.Option("-k", "--count", help="How many of the nearest images to show.", min=1)] = 6,
+    k: Annotated[
+        int, typer.Option("-k", "--count", help="How many of the nearest images to show.", metavar="N", min=1)
+    ] = 6,
     metric: Annotated[
         str | None, typer.Option(help="Distance: l2 or cosine.", show_default="that of the index")
     ] = None,
@@ -34,7 +36,7 @@ def search(
         typer.Option(metavar="DATA", help="The images of the index.", show_default="where they were, below the index"),
     ] = None,
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(help="Images that are computed at once.", min=1)] = 64,
+    batch: Batch = 64,
     as_json: Json = False,
 ) -> None:
     """Find the images of an index that are most similar to the given ones."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, AllowBad, Bundle, Data, Device, Json, Threads
+from fovea.cli.options import READING, AllowBad, Bundle, Data, Device, Json, Seed, Threads
 from fovea.cli.output import print_json, print_lines, print_table
 from fovea.cli.settings import assigned
 from fovea.signatures import spelled_out
@@ -16,9 +16,7 @@ def shrink(
     data: Data,
     steps: Annotated[
         str | None,
-        typer.Option(
-            metavar="A,B=N,..", help="The steps in order, as fold,prune=0.5,finetune=3; docs/shrink.md lists them."
-        ),
+        typer.Option(metavar="A,B=N,..", help="The steps in order, as fold,prune=0.5; docs/shrink.md lists them."),
     ] = None,
     target: Annotated[
         str | None,
@@ -48,7 +46,7 @@ def shrink(
     plot: Annotated[
         str | None, typer.Option(metavar="PATH", help="Draw the score over the size: .png, .jpg, .pdf or .svg.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of all random numbers.", min=0)] = 0,
+    seed: Seed = 0,
     threads: Threads = None,
     device: Device = "auto",
     allow_bad: AllowBad = False,

@@ -15,7 +15,7 @@ def studio(
         ),
     ] = None,
     network: Annotated[str | None, typer.Option(metavar="FILE.PY:NET", help="The code of your own network.")] = None,
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = 0,
+    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", metavar="N", min=0, max=65535)] = 0,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address; open no browser.")] = False,
 ) -> None:
     """Open the studio in the browser: train, look into every layer, explain, change, label, learn."""

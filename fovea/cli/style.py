@@ -21,7 +21,9 @@ def style(
             metavar="MODEL",
         ),
     ],
-    size: Annotated[int, typer.Option(help="The longer side of the image, in pixels.", min=16, max=2048)] = 384,
+    size: Annotated[
+        int, typer.Option(help="The longer side of the image, in pixels, from 16 to 2048.", metavar="N")
+    ] = 384,
     content_layers: Annotated[
         str | None,
         typer.Option(
@@ -34,12 +36,10 @@ def style(
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="steps, style, content, total_variation, lr, ...: docs/explain.md."
-        ),
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting, as steps=300; docs/explain.md lists them."),
     ] = None,
     out: Annotated[
-        str | None, typer.Option(help="The picture to write, a .png.", show_default="CONTENT-STYLE.png")
+        str | None, typer.Option(help="The picture to write, a .png.", show_default="from both names")
     ] = None,
     device: Device = "auto",
     as_json: Json = False,

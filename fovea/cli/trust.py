@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, AllowBad, Bundle, Data, Device, Json
+from fovea.cli.options import READING, AllowBad, Batch, Bundle, Data, Device, Json, Seed
 from fovea.cli.output import print_json, print_lines, print_table
 from fovea.signatures import spelled_out
 
@@ -21,7 +21,9 @@ def trust(
             show_default=False,
         ),
     ] = None,
-    images: Annotated[int, typer.Option(help="How many images to test on, evenly over the classes.", min=1)] = 16,
+    images: Annotated[
+        int, typer.Option(help="How many images to test on, evenly over the classes.", metavar="N", min=1)
+    ] = 16,
     split: Annotated[
         str,
         typer.Option(help="The split: train, val, test or whole (all images). Without a test split: val, then whole."),
@@ -30,7 +32,9 @@ def trust(
         str | None,
         typer.Option(metavar="PATH", help="The layer whose map is drawn.", show_default="the last spatial activation"),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Points on the curves of insertion and deletion.", min=1)] = 16,
+    steps: Annotated[
+        int, typer.Option(help="Points on the curves of insertion and deletion.", metavar="N", min=1)
+    ] = 16,
     boxes: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="A CSV with path, x0, y0, x1, y1 (pixels): where the objects are."),
@@ -39,12 +43,12 @@ def trust(
         bool, typer.Option(help="Also test the methods on a small network that has learned a known cue.")
     ] = True,
     out: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The page to write.", show_default="NAME-trust.html")
+        str | None, typer.Option(metavar="PATH", help="The page to write.", show_default="from MODEL")
     ] = None,
     allow_bad: AllowBad = False,
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(help="Images that are computed at once.", min=1)] = 32,
-    seed: Annotated[int, typer.Option(help="Seed of all random numbers.", min=0)] = 0,
+    batch: Batch = 32,
+    seed: Seed = 0,
     as_json: Json = False,
     **reading: Any,
 ) -> None:

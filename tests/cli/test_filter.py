@@ -41,7 +41,7 @@ def test_words_for_padding_and_lines_for_people(signal, capsys):
         (["s.csv", "--kernel", "box", "--padding", "-1"], 2, "`padding` (=-1) must be one number >= 0"),
         (["s.csv", "--kernel", "box", "--mode", "mirror"], 2, "Invalid value for '--mode'"),
         (["s.csv", "--kernel", "box", "--stride", "0"], 2, "Invalid value for '--stride'"),
-        (["absent.png", "--kernel", "box"], 1, "`absent.png`: No such file or directory."),
+        (["absent.png", "--kernel", "box"], 2, "There is no file `absent.png`."),
     ],
 )
 def test_mistakes_are_one_line(signal, capsys, arguments, code, error):

@@ -35,6 +35,14 @@ def test_help_ends_with_the_examples_by_either_option(command, capsys, monkeypat
     assert all(f"$ fovea {example}" in short for example in command.examples)
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_help_in_60_columns_cuts_no_word(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    assert run([command.name, "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "\N{HORIZONTAL ELLIPSIS}" in line or len(line) > 60] == []
+
+
 def test_options_of_train_are_in_panels(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     assert run(["train", "--help"]) == 0
