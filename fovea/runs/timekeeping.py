@@ -7,6 +7,7 @@ less what evaluation and report will take; the recipe keeps that share, so that 
 import dataclasses
 import statistics
 import time
+from collections import Counter
 
 from fovea.data.dataset import Images
 from fovea.display import Display
@@ -17,7 +18,9 @@ from fovea.runs.preparation import Prepared
 from fovea.training.engine import Trainer
 from fovea.training.inference import predict_logits
 
-TIMED_IMAGES = 128
+WARMING_IMAGES, FEW_IMAGES, TIMED_IMAGES = 4, 16, 128
+ENOUGH_S = 0.2
+"""What the pass of images has to take for its time to count."""
 FEWEST_STEPS = 3
 FITTED_SHARE = 0.05
 """Of a budget, for a training of nothing but a head that is fitted before and after it."""
@@ -77,19 +80,25 @@ def evaluation_seconds(prepared: Prepared) -> float:
     if not passes:
         return 0.0
     rows = parts["val" if val else "test" if test else "train"].decoded[:TIMED_IMAGES]
-    seconds = {precision: _pass_seconds(prepared, rows, precision) for precision in {"float32", recipe.precision}}
-    return (passes * seconds["float32"] + features * seconds[recipe.precision]) / len(rows)
+    counts = Counter({"float32": passes})
+    counts[recipe.precision] += features
+    return sum(count * _image_seconds(prepared, rows, precision) for precision, count in counts.items() if count)
 
 
-def _pass_seconds(prepared: Prepared, rows: Images, precision: str) -> float:
-    """Return how long images take to pass through the network."""
+def _image_seconds(prepared: Prepared, rows: Images, precision: str) -> float:
+    """Return how long an image takes to pass through the network, by few images where these take long enough to tell.
+
+    The first few warm up.
+    """
     model, protocol = copied(prepared.model), Protocol(flip=False)
-    took = []
-    for _ in range(2):  # the first warms up
+    for few in (WARMING_IMAGES, FEW_IMAGES, TIMED_IMAGES):
+        some = rows[:few]
         began = time.monotonic()
-        predict_logits(model, rows, prepared.preprocess, device=prepared.device, protocol=protocol, precision=precision)
-        took.append(time.monotonic() - began)
-    return took[-1]
+        predict_logits(model, some, prepared.preprocess, device=prepared.device, protocol=protocol, precision=precision)
+        took_s = time.monotonic() - began
+        if few > WARMING_IMAGES and took_s > ENOUGH_S:
+            break
+    return took_s / len(some)
 
 
 def planned_lines(prepared: Prepared, trainer: Trainer, *, step_s: float) -> list[str]:

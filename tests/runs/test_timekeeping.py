@@ -3,7 +3,9 @@
 import dataclasses
 import re
 import time
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -74,7 +76,7 @@ def test_a_head_that_is_fitted_needs_little_training(ready, monkeypatch, told):
 
 
 def test_features_are_counted_in_the_precision_of_the_training(ready, monkeypatch):
-    monkeypatch.setattr(timekeeping, "_pass_seconds", lambda _, rows, precision: len(rows) * TOOK[precision])
+    monkeypatch.setattr(timekeeping, "_image_seconds", lambda _, rows, precision: TOOK[precision])
     parts = ready.dataset.parts
     val, test, train = (len(parts[name]) for name in ("val", "test", "train"))
     plan = ready.plan.replace(refit_head=True, test_flip=False, precision="bfloat16")
@@ -82,6 +84,21 @@ def test_features_are_counted_in_the_precision_of_the_training(ready, monkeypatc
     assert timekeeping.evaluation_seconds(half) == pytest.approx(2 * val + test + 0.25 * (val + train))
     kept = dataclasses.replace(half, maps=FrozenMaps(torch.zeros(0), (), torch.device("cpu")))
     assert timekeeping.evaluation_seconds(kept) == pytest.approx(2 * val + test + 0.25 * val)
+
+
+@pytest.mark.parametrize(("image_s", "passed"), [(0.001, [4, 16, 128]), (0.1, [4, 16])])
+def test_an_image_is_timed_by_as_many_as_tell_it(ready, monkeypatch, image_s, passed):
+    now, asked = [0.0], []
+
+    def passing(model, rows, *_, **__):
+        asked.append(len(rows))
+        now[0] += image_s * len(rows)
+
+    monkeypatch.setattr(timekeeping, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(timekeeping, "predict_logits", passing)
+    rows = np.zeros((300, 8, 8, 3), np.uint8)
+    assert timekeeping._image_seconds(ready, rows, "float32") == pytest.approx(image_s)
+    assert asked == passed
 
 
 def test_a_time_of_the_training_itself_stays_as_it_is_and_so_do_epochs(ready):
