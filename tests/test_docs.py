@@ -39,6 +39,7 @@ NEEDS = {
     "fovea export": "run",
     "fovea compare": "six runs",
     "fovea shrink": "run",
+    "fovea train photos --from resnet18.safetensors": "built network",
     "fovea train photos": "published weights",
 }
 """What a command needs beside the files of `folder`, by how it begins: a fixture of that name, with `_` for blanks."""
@@ -154,6 +155,13 @@ def shallow_run(folder):
 
 
 @pytest.fixture(scope="session")
+def built_network(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert run(["build", "resnet18"]) == 0
+
+
+@pytest.fixture(scope="session")
 def network_on_a_grid(folder, a_run):
     quietly(folder, "fovea shrink runs/digits-lenet5 digits --steps fold,quantise=1 --out small.safetensors")
 
@@ -199,6 +207,16 @@ def test_a_block_of_terminal_output_is_what_its_command_prints(block, folder, pr
     printed = printed_by[block.command]
     fault = missing(block.lines, printed, measured=block.measured)
     assert not fault, f"{block.page} shows `{fault}`; {block.command} prints:\n" + "\n".join(printed)
+
+
+def test_no_page_shows_output_without_the_command_that_prints_it():
+    said = re.compile(
+        r"    (plan|data|weights|error|step \d+ of \d+|kept|head|epoch +\d+|Written|Result|Report|Target) *[: ]"
+    )
+    for page, text in PAGES.items():
+        for indented in re.findall(r"(?:^(?:    .*|)\n)+", text, re.M):
+            before, *_ = indented.split("    $ fovea ", 1)
+            assert not [line for line in before.splitlines() if said.match(line)], page
 
 
 def test_there_are_blocks_to_compare():

@@ -69,7 +69,7 @@ class DataSource:
     task: str = "classes"
     """The kind of target (`fovea.tasks`)."""
     allow_bad: bool = False
-    """Whether to go on where more than 5 % of the files are bad."""
+    """Whether to continue even if more than 5 % of the files are bad."""
 
     def __post_init__(self) -> None:
         if self.input is not None:
