@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, TASKS, AllowBad, Batch, Bundle, Data, Device, Json
+from fovea.cli.options import READING, TASKS, AllowBad, BatchSize, Bundle, Data, Device, Json
 from fovea.cli.output import print_json, print_lines, print_table
 from fovea.signatures import spelled_out
 
@@ -37,7 +37,7 @@ def duplicates(
     ] = False,
     allow_bad: AllowBad = False,
     device: Device = "auto",
-    batch: Batch = 64,
+    batch: BatchSize = 64,
     as_json: Json = False,
     **reading: Any,
 ) -> None:

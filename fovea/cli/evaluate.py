@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, AllowBad, Batch, Data, Device, Json, Model, NoImages
+from fovea.cli.options import READING, AllowBad, BatchSize, Data, Device, Json, Model, NoImages
 from fovea.cli.output import complain, print_json, print_lines
 from fovea.errors import UsageError
 from fovea.signatures import spelled_out
@@ -102,7 +102,7 @@ def evaluate(
     min_score: MinScore = None,
     allow_bad: AllowBad = False,
     device: Device = "auto",
-    batch: Batch = 256,
+    batch: BatchSize = 256,
     html: Annotated[
         str | None, typer.Option(metavar="PATH", help="Write a page with all results to this file.")
     ] = None,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, AllowBad, Batch, Bundle, Device, Json, Seed, Threads
+from fovea.cli.options import READING, AllowBad, BatchSize, Bundle, Device, Json, Seed, Threads
 from fovea.cli.output import print_json, print_lines, remark
 from fovea.cli.settings import assigned
 from fovea.errors import UsageError
@@ -98,7 +98,7 @@ def explain(
     ] = None,
     allow_bad: AllowBad = False,
     device: Device = "auto",
-    batch: Batch = 32,
+    batch: BatchSize = 32,
     seed: Seed = 0,
     threads: Threads = None,
     as_json: Json = False,

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, TASKS, AllowBad, Batch, Device, Json, in_run
+from fovea.cli.options import READING, TASKS, AllowBad, BatchSize, Device, Json, in_run
 from fovea.cli.output import print_json, print_lines
 from fovea.signatures import spelled_out
 
@@ -58,7 +58,7 @@ def index(
     ] = False,
     allow_bad: AllowBad = False,
     device: Device = "auto",
-    batch: Batch = 64,
+    batch: BatchSize = 64,
     as_json: Json = False,
     **reading: Any,
 ) -> None:

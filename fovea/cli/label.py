@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from fovea.cli.options import Batch, Bundle, Device, Json
+from fovea.cli.options import BatchSize, Bundle, Device, Json
 from fovea.cli.output import print_json, print_lines, print_table
 
 SHOWN = 10
@@ -48,7 +48,7 @@ def label(
         str, typer.Option(help="Column of the manifest with the label; it may be missing.")
     ] = "label",
     device: Device = "auto",
-    batch: Batch = 64,
+    batch: BatchSize = 64,
     as_json: Json = False,
 ) -> None:
     """List the unlabelled images that are most useful to label next: a CSV to fill in and to train on."""

@@ -33,7 +33,7 @@ Data = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, mps, or auto: the best one of this machine.")]
-Batch = Annotated[int, typer.Option(help="Images that are computed at once.", metavar="N", min=1)]
+BatchSize = Annotated[int, typer.Option(help="Images that are computed at once.", metavar="N", min=1)]
 Seed = Annotated[int, typer.Option(help="Seed of all random numbers.", metavar="N", min=0)]
 Threads = Annotated[int | None, typer.Option(help="Processor threads.", metavar="N", min=1)]
 READING = {

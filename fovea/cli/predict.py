@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fovea.cli.options import Batch, Device, Json, Model
+from fovea.cli.options import BatchSize, Device, Json, Model
 from fovea.cli.output import complain, counted, print_csv, print_json_array, print_lines, remark
 from fovea.errors import UsageError
 
@@ -61,7 +61,7 @@ def predict(
         str, typer.Option(metavar="B,C", help="Average the predictions with those of these models.")
     ] = "",
     device: Device = "auto",
-    batch: Batch = 64,
+    batch: BatchSize = 64,
     min_score: Annotated[
         float | None,
         typer.Option(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from fovea.cli.options import Batch, Device, Json, in_run
+from fovea.cli.options import BatchSize, Device, Json, in_run
 from fovea.cli.output import complain, print_json, print_lines, print_table, remark
 
 
@@ -36,7 +36,7 @@ def search(
         typer.Option(metavar="DATA", help="The images of the index.", show_default="where they were, below the index"),
     ] = None,
     device: Device = "auto",
-    batch: Batch = 64,
+    batch: BatchSize = 64,
     as_json: Json = False,
 ) -> None:
     """Find the images of an index that are most similar to the given ones."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, AllowBad, Batch, Bundle, Data, Device, Json, Seed
+from fovea.cli.options import READING, AllowBad, BatchSize, Bundle, Data, Device, Json, Seed
 from fovea.cli.output import print_json, print_lines, print_table
 from fovea.signatures import spelled_out
 
@@ -47,7 +47,7 @@ def trust(
     ] = None,
     allow_bad: AllowBad = False,
     device: Device = "auto",
-    batch: Batch = 32,
+    batch: BatchSize = 32,
     seed: Seed = 0,
     as_json: Json = False,
     **reading: Any,

@@ -7,7 +7,7 @@ import pytest
 import fovea
 from fovea.cli import run
 from fovea.display import Display
-from fovea.errors import BundleError, DataError, UsageError
+from fovea.errors import BundleError, NotFoundError, UsageError
 
 
 def test_images_of_one_colour_find_each_other(make_bundle, colour_folder):
@@ -75,7 +75,7 @@ def test_what_does_not_go_together_is_refused(make_bundle, colour_folder, capsys
 def test_data_of_one_image_a_class_has_nothing_to_find(make_bundle, colour_folder):
     with pytest.raises(UsageError, match="at least two images"):
         fovea.evaluate_retrieval(make_bundle(), colour_folder("single", count=1))
-    with pytest.raises(DataError):
+    with pytest.raises(NotFoundError):
         fovea.evaluate_retrieval(make_bundle(), make_bundle().parent / "nowhere")
     with pytest.raises(BundleError):
         (make_bundle().parent / "no.safetensors").write_bytes(b"nothing")

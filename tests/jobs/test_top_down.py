@@ -9,7 +9,7 @@ from PIL import Image
 import fovea
 from fovea.cli import run
 from fovea.data.sources.annotations.objects import ENLARGED
-from fovea.errors import DataError, UsageError
+from fovea.errors import NotFoundError, UsageError
 from fovea.jobs.top_down import AskedBoxes
 from fovea.tasks.box_prediction import BoxPrediction
 from fovea.tasks.point_prediction import ObjectsPrediction, PointPrediction
@@ -136,7 +136,7 @@ def test_what_does_not_go_together_is_refused(place, model, detector, photo):
     ):
         with pytest.raises(UsageError, match=words):
             list(fovea.predict(**{"model": model, "images": photo[0], **arguments}))
-    with pytest.raises(DataError):
+    with pytest.raises(NotFoundError):
         AskedBoxes(source=place / "absent.json").opened(fovea.load(model), None)
 
 

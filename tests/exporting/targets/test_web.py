@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 from seeded_bundles import TASKS, exported, seeded_bundle
 
 import fovea
-from fovea.errors import MissingDependencyError, UsageError
+from fovea.errors import MissingDependencyError, NotFoundError, UsageError
 from fovea.exporting.folders import write_folder
 from fovea.exporting.targets.web.page import MODULES, PARTS, Page, bundled
 from fovea.exporting.targets.web.runtime_files import ARCHIVE, MODULE, NAME, SCRIPT, VERSION, RuntimeFiles
@@ -139,9 +139,11 @@ def test_the_package_is_read_from_its_archive_and_from_its_folder(tmp_path):
 
 def test_what_is_not_the_package_is_said(tmp_path):
     (tmp_path / "some.tgz").write_bytes(b"no archive")
-    for place in (tmp_path / "some.tgz", archive(tmp_path, leave_out=[MODULE]), tmp_path / "none.tgz"):
+    for place in (tmp_path / "some.tgz", archive(tmp_path, leave_out=[MODULE])):
         with pytest.raises(UsageError, match=f"is not the npm package {NAME}"):
             found(place)
+    with pytest.raises(NotFoundError, match="There is no file `.*none.tgz`"):
+        found(tmp_path / "none.tgz")
     with pytest.raises(UsageError, match="has no `package.json`"):
         found(tmp_path)
     with pytest.raises(UsageError, match="has an unexpected end"):
