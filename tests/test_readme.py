@@ -16,6 +16,7 @@ import fovea
 from fovea.cli import application
 from fovea.commands import COMMANDS as TABLE
 from fovea.errors import FoveaError
+from fovea.plans.budget import WANTED_PHOTOGRAPHS
 from fovea.plans.named import DEFAULT_PLAN, PLANS
 from fovea.plans.rules import PHOTO_SIZE, SMALL_IMAGE, WANTED_EPOCHS, WANTED_IMAGES
 from fovea.training.recipe import FIELDS, INITIALISATIONS, OPTIMISERS, Recipe
@@ -127,7 +128,8 @@ def test_the_page_on_training_has_the_numbers_of_the_planning():
     assert f"{SMALL_IMAGE} px" in small
     assert f"{WANTED_EPOCHS} and as many as see {WANTED_IMAGES:,} images" in small
     assert f"{PHOTO_SIZE} px" in photographs
-    assert f"sees {WANTED_IMAGES:,} images and passes {WANTED_EPOCHS} times over the data" in TRAINING
+    seen = f"sees {WANTED_IMAGES:,} images ({WANTED_PHOTOGRAPHS:,} photographs)"
+    assert f"{seen} and passes {WANTED_EPOCHS} times over the data" in TRAINING
 
 
 @pytest.mark.parametrize(

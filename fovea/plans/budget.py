@@ -59,6 +59,8 @@ PHOTOGRAPHS = (
     Candidate(1.0, 128),
     Candidate(1.5, 160),
 )
+WANTED_PHOTOGRAPHS = 40_000
+"""In place of `WANTED_IMAGES`: photographs gain more from a larger input than from being seen more often."""
 SMALL_IMAGES = (Candidate(0.25, 0), Candidate(0.5, 0), Candidate(1.0, 0), Candidate(1.5, 0))  # 0: as the images are
 
 
@@ -91,9 +93,10 @@ def budget_plan(
         own = own_arguments(plan.model, changes)
         return _with_larger_input(plan, dataset, asked, own=own, device=device, progress=progress)
     images = len(dataset.parts["train"])
-    wanted = WANTED_IMAGES + WANTED_EPOCHS * images
     tried: list[tuple[Candidate, float]] = []
     candidates = _candidates(dataset, size)
+    small = (size or input_size(dataset)) <= SMALL_IMAGE
+    wanted = (WANTED_IMAGES if small else WANTED_PHOTOGRAPHS) + WANTED_EPOCHS * images
     for candidate in candidates:
         if progress:
             progress(len(tried), len(candidates))
