@@ -60,7 +60,7 @@ PHOTOGRAPHS = (
     Candidate(1.5, 160),
 )
 WANTED_PHOTOGRAPHS = 40_000
-"""In place of `WANTED_IMAGES`: photographs gain more from a larger input than from being seen more often."""
+"""In place of `WANTED_IMAGES`: of photographs a larger input was better or as good (`benchmarks/README.md`)."""
 SMALL_IMAGES = (Candidate(0.25, 0), Candidate(0.5, 0), Candidate(1.0, 0), Candidate(1.5, 0))  # 0: as the images are
 
 
