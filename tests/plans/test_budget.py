@@ -97,6 +97,29 @@ def test_candidates_are_really_timed():
     assert plan.model == "foveola" and plan.size == 16
 
 
+def test_candidates_are_timed_on_noise(monkeypatch):
+    """Of empty images the gradients are too small for fast arithmetic, so that a step would seem too slow."""
+    seen = []
+
+    def timed(model, images, labels, **_):
+        seen.append(images)
+        return [Setting(threads=1, precision="float32", step_s=1.0)]
+
+    monkeypatch.setattr(budget, "time_settings", timed)
+    budget_plan(dataset(300), 60.0, device=CPU)
+    assert len(seen) == 1
+    assert abs(seen[0].mean().item()) < 0.1 and abs(seen[0].std().item() - 1) < 0.1
+
+
+@pytest.mark.parametrize("photographs", [True, False])
+def test_small_images_are_to_be_seen_more_often_than_photographs(machine, photographs):
+    data = dataset(1_000, native_size=None if photographs else (32, 32))
+    first = PHOTOGRAPHS[1].width ** 2 * PHOTOGRAPHS[1].size ** 2 if photographs else 0.5**2 * 32**2
+    sees_s = 300.0 * USED_FOR_STEPS
+    machine(first * 70_000 / sees_s)  # the second candidate sees 70,000 images
+    assert budget_plan(data, 300.0, device=CPU).arguments["width"] == (0.5 if photographs else 0.25)
+
+
 @pytest.mark.parametrize(
     ("image_s", "native", "images", "found"),
     [
